@@ -1,18 +1,13 @@
 //! Operations whose inputs and attributes contradict each other: each is an error that names the contradiction, and the session continues.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
+use crate::support::op;
 use embedded_engine::EmbeddedEngine;
 use ops::array::{constant, placeholder};
-use ops::library;
 use session_core::{
-    AttrValue, Code, DType, Engine, Graph, OpBuilder, OpLibrary as _, Output, PartialShape, Session,
-    SessionConfig, SessionExt, Tensor,
+    AttrValue, Code, DType, Engine, Graph, Output, PartialShape, Session, SessionConfig, SessionExt, Tensor,
 };
 use std::sync::Arc;
-
-fn op(graph: &Graph, op_type: &str) -> OpBuilder {
-    graph.op(library().find(op_type).unwrap())
-}
 
 fn session(graph: &Graph) -> Arc<dyn Session> {
     EmbeddedEngine::new().new_session(graph, "", &SessionConfig::with_threads(1)).unwrap()

@@ -1,7 +1,8 @@
-//! Where pipelines fail, end early, or wait: an error is never the end, what is left behind is released, and a step may
-//! bring about what its own element waits for. The expected outcomes are TensorFlow's.
+//! Pipelines that fail, end early, or wait: an error is never the end, a pipeline that is left releases what it holds, and a
+//! step may provide what its own element waits for. The expected outcomes are TensorFlow's.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
+use crate::support::op;
 use dataset::{Compression, Dataset, Remainder};
 use embedded_engine::EmbeddedEngine;
 use ops::array::constant;
@@ -11,8 +12,8 @@ use ops::math::{equal, not_equal};
 use ops::script::host_func;
 use session_core::keys::TABLE_INITIALIZERS;
 use session_core::{
-    AttrValue, Code, DType, Engine, Error, Graph, OpBuilder, OpLibrary as _, Operation, Output, OutputInfo,
-    PartialShape, RunOptions, Session, SessionConfig, SessionExt, Tensor,
+    AttrValue, Code, DType, Engine, Error, Graph, OpBuilder, Operation, Output, OutputInfo, PartialShape,
+    RunOptions, Session, SessionConfig, SessionExt, Tensor,
 };
 use std::fs;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -97,10 +98,6 @@ fn same_unless(graph: &Graph, code: Code, at: i64, x: &Output) -> Output {
 /// Five numbers, the third of which ends a filter with this error.
 fn filtered(graph: &Graph, code: Code) -> Dataset {
     range(graph, 5).filter(|graph, x| unless(graph, code, 2, &x[0], true))
-}
-
-fn op(graph: &Graph, op_type: &str) -> OpBuilder {
-    graph.op(ops::library().find(op_type).unwrap())
 }
 
 /// A dataset of integers that an operation makes.

@@ -1,29 +1,17 @@
 //! Gradients and losses where shapes or weights are unusual. The expected values are TensorFlow's.
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
-use embedded_engine::EmbeddedEngine;
+use crate::support::{constant, session};
 use ops::control_flow::{TensorArray, WhileOptions, while_loop_with};
 use ops::losses::{LossOptions, Reduction, mean_squared_error_with, sparse_softmax_cross_entropy_with};
 use ops::nn::{Combiner, DataFormat, EmbeddingOptions, bias_add_with, embedding_lookup_sparse};
 use ops::parsing::SparseTensor;
 use ops::{array, gradients, library, math};
-use session_core::{
-    DType, Engine, Graph, OpLibrary as _, Output, PartialShape, Session, SessionConfig, SessionExt, Tensor,
-};
-use std::sync::Arc;
-
-fn session(graph: &Graph) -> Arc<dyn Session> {
-    graph.check().unwrap();
-    EmbeddedEngine::new().new_session(graph, "", &SessionConfig::with_threads(1)).unwrap()
-}
+use session_core::{DType, Graph, OpLibrary as _, Output, PartialShape, SessionExt, Tensor};
 
 fn numbers(output: &Output) -> Vec<f32> {
     let value: Tensor = session(&output.graph()).run(output, ()).unwrap();
     value.to_vec().unwrap()
-}
-
-fn constant(graph: &Graph, value: impl Into<Tensor>) -> Output {
-    array::constant(graph, value.into())
 }
 
 #[test]

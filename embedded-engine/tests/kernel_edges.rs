@@ -2,25 +2,12 @@
 //! outcomes are TensorFlow's.
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
-use embedded_engine::EmbeddedEngine;
+use crate::support::{op, session};
 use ops::array::{constant, placeholder};
 use ops::data_flow::FifoQueue;
+use ops::gradients;
 use ops::io::{Reader, matching_files};
-use ops::{gradients, library};
-use session_core::{
-    Code, DType, Engine, Graph, OpBuilder, OpLibrary as _, Output, PartialShape, Session, SessionConfig,
-    SessionExt, Tensor,
-};
-use std::sync::Arc;
-
-fn session(graph: &Graph) -> Arc<dyn Session> {
-    graph.check().unwrap();
-    EmbeddedEngine::new().new_session(graph, "", &SessionConfig::with_threads(1)).unwrap()
-}
-
-fn op(graph: &Graph, op_type: &str) -> OpBuilder {
-    graph.op(library().find(op_type).unwrap())
-}
+use session_core::{Code, DType, Graph, OpBuilder, Output, PartialShape, SessionExt, Tensor};
 
 /// Inputs whose shapes the graph does not know.
 #[derive(Default)]

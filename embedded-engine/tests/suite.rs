@@ -62,6 +62,7 @@ mod saved_tables;
 mod second_derivatives;
 mod sets_and_sequences;
 mod spectral;
+mod support;
 mod tensorflow_graphs;
 mod text_tables;
 mod v1_checkpoints;

@@ -1,26 +1,9 @@
 //! Variables that several handles name, and values of parts of them. The expected outcomes are TensorFlow's.
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
-use embedded_engine::EmbeddedEngine;
-use ops::{array, gradients, library, math};
-use session_core::{
-    Code, DType, Engine, Graph, OpBuilder, OpLibrary as _, Output, PartialShape, Session, SessionConfig,
-    SessionExt, Tensor,
-};
-use std::sync::Arc;
-
-fn session(graph: &Graph) -> Arc<dyn Session> {
-    graph.check().unwrap();
-    EmbeddedEngine::new().new_session(graph, "", &SessionConfig::with_threads(1)).unwrap()
-}
-
-fn op(graph: &Graph, op_type: &str) -> OpBuilder {
-    graph.op(library().find(op_type).unwrap())
-}
-
-fn constant(graph: &Graph, value: impl Into<Tensor>) -> Output {
-    array::constant(graph, value.into())
-}
+use crate::support::{constant, op, session};
+use ops::{array, gradients, math};
+use session_core::{Code, DType, Graph, OpBuilder, Output, PartialShape, SessionExt, Tensor};
 
 fn handle(graph: &Graph, dtype: DType, shared_name: &str) -> Output {
     let builder = op(graph, "VarHandleOp").attr("dtype", dtype).attr("shape", PartialShape::unknown());

@@ -5,6 +5,7 @@
 //! graphs hold.
 
 use crate::arguments::Ints;
+use crate::array::slicing::SLICE_ATTRS;
 use crate::array::{Index, constant, scatter_nd, strided_slice};
 use crate::library::op_defs;
 use crate::math::{cast, unsorted_segment_sum};
@@ -13,9 +14,6 @@ use session_core::{
     AsOutput, AttrValue, DType, Error, Graph, HANDLE_DTYPE, HANDLE_SHAPE, OpBuilder, OpDef, Operation,
     Output, PartialShape, Result, ShapeContext, handle_data,
 };
-
-const SLICE_ATTRS: &str = "T: type, Index: indextype, begin_mask: int32 = 0, end_mask: int32 = 0, ellipsis_mask: int32 = 0, \
-                           new_axis_mask: int32 = 0, shrink_axis_mask: int32 = 0";
 
 op_defs! {
     VAR_HANDLE_OP: OpDef::new("VarHandleOp", "-> resource: resource")

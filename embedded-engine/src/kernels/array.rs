@@ -33,7 +33,7 @@ pub(crate) use coordinates::{BadIndices, Rows, check_updates, rows, updated};
 pub(crate) use index::outside;
 pub(crate) use join::joined;
 pub(crate) use mirror::{edge, mirror_pad};
-pub(crate) use shape::{reshape, shape_tensor};
+pub(crate) use shape::{reshape, shape_tensor, spread};
 
 /// Registers the op types of all files of this folder.
 ///

@@ -40,7 +40,7 @@
 //! TensorArrayScatterV3  indices [1, 0], [[1, 2], [3, 4]]     -> element 0 is [3, 4], element 1 is [1, 2]
 //! TensorArrayGatherV3   indices [0, 1]                       -> [[3, 4], [1, 2]]
 //! TensorArrayConcatV3                                        -> [3, 4, 1, 2], lengths [2, 2]
-//! TensorArraySplitV3    [1, 2, 3], lengths [1, 2]            -> element 0 is [1], element 1 is [2, 3]
+//! TensorArraySplitV3    a new one, [1, 2, 3], lengths [1, 2] -> element 0 is [1], element 1 is [2, 3]
 //! ```
 
 use crate::kernel::{KernelContext, NodeSpec};

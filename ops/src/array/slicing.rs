@@ -15,6 +15,10 @@ use session_core::{
 };
 use tensor::DType;
 
+/// The attributes of operations on a strided part with bounds of 32 or 64 bits.
+pub(crate) const SLICE_ATTRS: &str = "T: type, Index: indextype, begin_mask: int32 = 0, end_mask: int32 = 0, \
+     ellipsis_mask: int32 = 0, new_axis_mask: int32 = 0, shrink_axis_mask: int32 = 0";
+
 op_defs! {
     SLICE: OpDef::new("Slice", "input: T, begin: Index, size: Index -> output: T")
         .attrs("T: type, Index: indextype")
@@ -31,20 +35,14 @@ op_defs! {
         "StridedSliceGrad",
         "shape: Index, begin: Index, end: Index, strides: Index, dy: T -> output: T",
     )
-    .attrs(
-        "T: type, Index: indextype, begin_mask: int32 = 0, end_mask: int32 = 0, ellipsis_mask: int32 = 0, \
-         new_axis_mask: int32 = 0, shrink_axis_mask: int32 = 0",
-    )
+    .attrs(SLICE_ATTRS)
     .shape(strided_slice_grad_shape)
     .gradient(strided_slice_grad_gradient);
     TENSOR_STRIDED_SLICE_UPDATE: OpDef::new(
         "TensorStridedSliceUpdate",
         "input: T, begin: Index, end: Index, strides: Index, value: T -> output: T",
     )
-    .attrs(
-        "T: type, Index: indextype, begin_mask: int32 = 0, end_mask: int32 = 0, ellipsis_mask: int32 = 0, \
-         new_axis_mask: int32 = 0, shrink_axis_mask: int32 = 0",
-    )
+    .attrs(SLICE_ATTRS)
     .shape(shapes::unchanged)
     .gradient(tensor_strided_slice_update_gradient);
 }

@@ -62,7 +62,7 @@ fn reference(graph: &Graph, value: &Tensor) -> (Output, Operation) {
     (variable, assign)
 }
 
-/// What is unusual about the inputs of an update.
+/// The inputs of an update: the usual ones, or unusual ones of one kind.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Inputs {
     Usual,

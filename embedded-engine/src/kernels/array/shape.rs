@@ -35,7 +35,7 @@ use crate::kernels::math::{axis, boxed, incompatible};
 use crate::kernels::random::shape as shape_input;
 use crate::kernels::variant_batch::{reshaped, shape_of};
 use crate::registry::{Registry, Role, Shares};
-use compute::elementwise;
+use compute::elementwise::{self, BroadcastError};
 use session_core::{AttrValue, Error, PartialShape, Result};
 use tensor::{DType, Element, Shape, Tensor, memory};
 
@@ -296,6 +296,25 @@ fn broadcast_to<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
         elementwise::layout::broadcast_to(context.pool(), &shape, &target, input, output)
             .map_err(|error| incompatible(&error))
     })
+}
+
+/// Returns a tensor with its elements repeated to fill a shape; the tensor itself if it has that shape.
+///
+/// `refused` makes the error for a shape to which it is not broadcast.
+pub(crate) fn spread(
+    context: &KernelContext<'_>,
+    tensor: &Tensor,
+    shape: &Shape,
+    refused: impl FnOnce(&BroadcastError) -> Error,
+) -> Result<Tensor> {
+    if tensor.shape() == shape {
+        return Ok(tensor.clone());
+    }
+    for_dtype!(moved tensor.dtype(), T => T::made(context, tensor.dtype(), shape.clone(), |output| {
+        let elements = T::elements(tensor)?;
+        elementwise::layout::broadcast_to(context.pool(), tensor.shape(), shape, elements, output)
+            .map_err(|error| refused(&error))
+    }))
 }
 
 /// Computes the axes over which the gradients of two broadcast operands are summed.

@@ -28,6 +28,7 @@
 //! `Slice` a piece that is not inside the tensor. Copies are divided among the threads; assignments and
 //! gradients run on the calling thread. Tensors may have any number of axes.
 
+use super::shape::spread;
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::Moved;
 use crate::kernels::math::boxed;
@@ -306,19 +307,11 @@ fn assign_part<T: Moved>(
     if part.dtype() != value.dtype() {
         return Err(misfit());
     }
-    let part = if part.shape() == &selection.result {
-        part.clone()
-    } else {
-        T::made(context, part.dtype(), selection.result.clone(), |output| {
-            let wanted = &selection.result;
-            // Axes of size 1 in front of those of the part do not count, as in NumPy.
-            let more = part.shape().rank().saturating_sub(wanted.rank());
-            let more = part.shape()[..more].iter().take_while(|&&size| size == 1).count();
-            let given = &part.shape()[more..];
-            layout::broadcast_to(context.pool(), given, wanted, T::elements(part)?, output)
-                .map_err(|_| misfit())
-        })?
-    };
+    // Axes of size 1 in front of those of the part do not count, as in NumPy.
+    let more = part.shape().rank().saturating_sub(selection.result.rank());
+    let more = part.shape()[..more].iter().take_while(|&&size| size == 1).count();
+    let part = part.clone().reshaped(&part.shape()[more..])?;
+    let part = spread(context, &part, &selection.result, |_| misfit())?;
     let part = T::elements(&part)?;
     T::changed(context, value, |data| {
         let Selection { begin, strides, sizes, .. } = &selection;

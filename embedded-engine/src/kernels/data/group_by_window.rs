@@ -19,13 +19,12 @@
 //! of random operations before its call of `reduce_func`, and the input's.
 
 use super::build::{Build, Op};
-use super::dataset::{
-    Dataset, Handle, INFINITE, Iterate, Run, Shared, Source, Ties, UNKNOWN, restore_open, save_open,
-};
+use super::dataset::{Dataset, Handle, Iterate, Run, Shared, Source, Ties, restore_open, save_open};
 use super::element::Element;
 use super::flat_map::{restored_states, save_states};
 use super::function::Function;
 use super::kept::Kept;
+use super::map::preserved;
 use super::position::{Reader, Writer};
 use super::tensors::Rows;
 use session_core::{Error, PartialShape, Result};
@@ -85,7 +84,7 @@ impl Dataset for GroupByWindow {
     }
 
     fn cardinality(&self) -> i64 {
-        if self.input.cardinality() == INFINITE { INFINITE } else { UNKNOWN }
+        preserved(self.input.cardinality(), false)
     }
 
     fn iterate(&self, run: &Run<'_>) -> Result<Source> {

@@ -60,13 +60,14 @@
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec, values};
 use crate::kernels::Moved;
+use crate::kernels::array::spread;
 use crate::registry::{Elementwise, Fusion, Registry};
 use compute::elementwise::{
     self, ArithmeticError, BinaryFn, BinaryKernel, BinaryOp, Broadcast, BroadcastError, CompareOp,
     Element as _, TestOp, UnaryKernel, UnaryOp,
 };
 use session_core::{AttrValue, Code, Error, Operation, Result};
-use tensor::{Bytes, Complex, DType, Element, Shape, Tensor, f16, memory};
+use tensor::{Complex, DType, Element, Shape, Tensor, f16, memory};
 
 /// Registers the op types of this file, together with what the plan compiler may do with them: `chains` names
 /// the loop that `chain.rs` may run as part of one pass, for `f32`; `fuses` marks the sums and `Relu` that a
@@ -401,16 +402,9 @@ fn compare_strings(context: &mut KernelContext<'_>, equal: bool, otherwise: Opti
     let Some(plan) = comparable(context, otherwise)? else { return Ok(()) };
     let shape = Shape::new(plan.output_shape());
     // One string stands for all; other tensors are spread out first where they have to be.
-    let side = |input: usize| -> Result<Tensor> {
-        let tensor = context.input(input);
-        if tensor.elements() == 1 || *tensor.shape() == shape {
-            return Ok(tensor.clone());
-        }
-        Bytes::made(context, DType::String, shape.clone(), |output| {
-            let strings = tensor.as_strings()?;
-            elementwise::layout::broadcast_to(context.pool(), tensor.shape(), &shape, strings, output)
-                .map_err(|error| incompatible(&error))
-        })
+    let side = |input: usize| match context.input(input) {
+        single if single.elements() == 1 => Ok(single.clone()),
+        other => spread(context, other, &shape, incompatible),
     };
     let (a, b) = (side(0)?, side(1)?);
     let (x, y) = (a.as_strings()?, b.as_strings()?);

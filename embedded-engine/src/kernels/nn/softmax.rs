@@ -25,12 +25,13 @@
 //! ```
 
 use crate::kernel::KernelContext;
+use crate::kernels::array::spread;
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
-use compute::elementwise::{self, Broadcast, layout};
+use compute::elementwise::{self, Broadcast};
 use compute::softmax::{self, Logits};
 use session_core::{Error, Result};
-use tensor::{Element, Shape, Tensor};
+use tensor::{Element, Shape};
 
 /// Registers the op types.
 pub(crate) fn register(registry: &mut Registry) {
@@ -78,7 +79,10 @@ fn dense<T: Element + Logits + elementwise::Element>(context: &mut KernelContext
     let shape = broadcast(context.input(0).shape(), context.input(1).shape())?;
     let [rows, classes] = matrix(&shape)?;
     // Usually both have that shape and are shared; only broadcasting copies.
-    let (logits, labels) = (spread::<T>(context, 0, &shape)?, spread::<T>(context, 1, &shape)?);
+    let spread = |input: usize| {
+        spread(context, context.input(input), &shape, |error| Error::invalid_argument(error.to_string()))
+    };
+    let (logits, labels) = (spread(0)?, spread(1)?);
     let (mut loss, mut backprop) = (context.allocate::<T>([rows])?, context.allocate::<T>([rows, classes])?);
     let loss_out = loss.as_mut_slice().expect("new memory has one owner");
     let backprop_out = backprop.as_mut_slice().expect("new memory has one owner");
@@ -101,23 +105,6 @@ fn broadcast(logits: &Shape, labels: &Shape) -> Result<Shape> {
         Error::invalid_argument(text)
     })?;
     Ok(both.output_shape().iter().copied().collect())
-}
-
-/// Returns an input with its elements repeated to fill a shape; the tensor itself if it has that shape.
-fn spread<T: Element + elementwise::Element>(
-    context: &KernelContext<'_>,
-    input: usize,
-    shape: &Shape,
-) -> Result<Tensor> {
-    let tensor = context.input(input);
-    if tensor.shape() == shape {
-        return Ok(tensor.clone());
-    }
-    let mut repeated = context.allocate::<T>(shape.clone())?;
-    let output = repeated.as_mut_slice().expect("new memory has one owner");
-    layout::broadcast_to(context.pool(), tensor.shape(), shape, tensor.as_slice::<T>()?, output)
-        .map_err(|error| Error::invalid_argument(error.to_string()))?;
-    Ok(repeated)
 }
 
 /// Delivers the losses for labels that are the numbers of classes.

@@ -19,10 +19,10 @@
 //!
 //! ```text
 //! RE2                 the library
-//! \w+\s              [0-9A-Za-z_]+[\t\n\f\r\x20]
+//! \w+\s               [0-9A-Za-z_]+[\t\n\f\r\x20]
 //! \bnew\b            (?-u:\b)new(?-u:\b)
-//! [a&&b]              a class of three characters, with each `&` escaped
-//! \Qa.b\E            a\.b
+//! [a&&b]              [a\x{26}\x{26}b]
+//! \Qa.b\E            a\x{2e}b
 //! ```
 //!
 //! # Cost
